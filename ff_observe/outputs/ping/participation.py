@@ -72,8 +72,12 @@ class Participation:
         self._memory = PingMemory(settings.ping.state_directory, instance_id, clock, settings.ping.ledger_named_in)
         if before is not None and before.instance_id == instance_id:
             self.agenda: Agenda = before.agenda
+            if self.agenda.others is not None:  # this election may know no others
+                self.agenda.own, self.agenda.assumed = self.agenda.last, False
+            self._is_remembered = self.agenda.last is None  # in this directory, which may be another one
         else:
             self.agenda = self._new_agenda(clock, chance, started, not_before)
+            self._is_remembered = True
         self._election = elect(settings, self._memory, instance_id, context.locks_in, clock)
         self._state: StateLog = before._state if before is not None else StateLog(log)
         self._role: Role | None = None  # while the others could be asked
@@ -100,14 +104,16 @@ class Participation:
         election = self._election.look(owed=owed)
         if election.last != self.agenda.others:
             self.agenda.others = election.last
-            if not self._election.shares_memory:
-                self._remember()
+            self._is_remembered = self._is_remembered and self._election.shares_memory
         if election.role not in (self._role, Role.UNKNOWN):
             if self._role is Role.FOLLOWER and self._election.shares_memory:
                 # The leader before may have sent the ping that was due, and found no room to remember it.
                 self.agenda.own, self.agenda.assumed = self._past(Moment.present(self._clock))
             self._role = election.role
             self.agenda.review()
+        reads_alone = self._election.shares_memory and election.role is Role.FOLLOWER
+        if not self._is_remembered and not reads_alone and election.role is not Role.NEVER:
+            self._remember()  # again and again, if the disk is full or read-only
         if election.note:
             self._state.failing(election.note)
         elif election.role is not Role.NEVER:
@@ -136,7 +142,7 @@ class Participation:
         self._election.close()
 
     def _remember(self) -> None:
-        self._memory.save(self.agenda.last)
+        self._is_remembered = self._memory.save(self.agenda.last)
 
 
 def _choices(settings: Settings) -> tuple[object, ...]:

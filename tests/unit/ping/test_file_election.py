@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.outputs.ping.component import CorePing
-from ff_observe.outputs.ping.election import FileElection, Role
+from ff_observe.outputs.ping.election import Election, FileElection, Role
 from ff_observe.outputs.ping.memory import PingMemory
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.schedule import Moment
@@ -88,7 +88,7 @@ def bridge(disk: Path, clock: FakeClock, sender: Sent) -> CorePing:
     return CorePing(
         context(replace(told, ping=replace(told.ping, state_directory=disk)), Platform(snapshot()), clock),
         sender_for=lambda *_: sender,
-        elect=lambda _settings, memory, *_: FileElection(memory),
+        elect=lambda told, memory, *_: Election(Role.NEVER) if told.ping.sender == "never" else FileElection(memory),
     )
 
 
@@ -119,3 +119,59 @@ def test_on_a_disk_that_became_full_the_follower_of_a_dead_leader_sends_no_secon
     clock.advance(DAY)
     follower.look()
     assert len(sender.bodies) == 2
+
+
+def test_a_ping_that_a_full_disk_did_not_keep_is_kept_once_there_is_room(tmp_path: Path) -> None:
+    """The limit stands in for the disk."""
+    clock, sender = FakeClock(), Sent()
+    PingMemory(tmp_path, INSTANCE_ID, clock).save(Moment.present(clock, DAY))
+    leader = bridge(tmp_path, clock, sender)
+    clock.advance(SIX_IN_THE_EVENING - 12 * 3600)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+    try:
+        leader.look()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    sent = Moment.present(clock)
+    clock.advance(60)
+    leader.look()
+    assert len(sender.bodies) == 1
+    assert PingMemory(tmp_path, INSTANCE_ID, clock).load() == sent
+
+
+def test_after_a_reload_that_names_another_directory_a_restart_sends_no_second_ping(tmp_path: Path) -> None:
+    clock, sender = FakeClock(), Sent()
+    before, after = tmp_path / "before", tmp_path / "after"
+    first = bridge(before, clock, sender)
+    clock.advance(60)
+    first.look()
+    assert len(sender.bodies) == 1
+    told = settings()
+    first.reconfigure(replace(told, ping=replace(told.ping, state_directory=after)), Platform(snapshot()))
+    first.look()
+    first.stop(clock.monotonic())
+    again = bridge(after, clock, sender)
+    clock.advance(60)
+    again.look()
+    assert len(sender.bodies) == 1
+
+
+def test_a_follower_that_is_to_send_no_more_leaves_what_the_disk_remembers(tmp_path: Path) -> None:
+    clock, sender = FakeClock(), Sent()
+    PingMemory(tmp_path, INSTANCE_ID, clock).save(Moment.present(clock, DAY))
+    leader, follower = bridge(tmp_path, clock, sender), bridge(tmp_path, clock, sender)
+    clock.advance(60)
+    for each in (leader, follower):
+        each.look()
+    clock.advance(SIX_IN_THE_EVENING - 12 * 3600)
+    leader.look()
+    sent = Moment.present(clock)
+    clock.advance(60)
+    follower.look()
+    told = settings()
+    never = replace(told, ping=replace(told.ping, state_directory=tmp_path, sender="never"))
+    follower.reconfigure(never, Platform(snapshot()))
+    follower.look()
+    assert PingMemory(tmp_path, INSTANCE_ID, clock).load() == sent
+    assert len(sender.bodies) == 1
