@@ -1,7 +1,9 @@
-"""Time, chance and threads as tests own them: a clock that moves only when told to, a die with chosen throws."""
+"""Time, chance, threads and open files as tests own them: a clock that moves only when told to, a chosen die."""
 
 import contextlib
+import os
 import random
+import resource
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -124,3 +126,16 @@ def no_more_threads() -> Iterator[None]:
         yield
     finally:
         threading.stack_size(before)
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """Let this process open no further file until the block ends."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open("/", os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from email.utils import formatdate
 from time import monotonic, time
 from typing import cast
@@ -47,13 +48,16 @@ class Server:
 
     # Callable from any thread.
 
-    def run(self, listening: socket.socket) -> None:
-        """The body of the server's thread: serves until `request_stop`."""
+    def run(self, listening: socket.socket, begun: Future[None]) -> None:
+        """The body of the server's thread: serves until `request_stop`. `begun` is done once it serves, or cannot."""
         try:
-            with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                runner.run(self.serve(listening))
-        except Exception:
-            log.exception("the web server failed and is gone")
+            with listening, asyncio.Runner(loop_factory=loop_factory()) as runner:
+                runner.run(self.serve(listening, lambda: begun.set_result(None)))
+        except Exception as error:
+            if not begun.done():
+                begun.set_exception(error)
+            else:
+                log.exception("the web server failed and is gone")
 
     def request_stop(self, graceful_seconds: float) -> None:
         """Answers in progress may take this long, then everything is closed."""

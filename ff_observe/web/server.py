@@ -4,6 +4,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
 from ff_observe.errors import FFObserveError, what_to_change_to_listen
@@ -75,16 +76,22 @@ class WebServer:
         return f"{'http' if self._tls is None else 'https'} on all{kind} addresses, port {self.port}"
 
     def start(self) -> None:
-        """Listen, then serve. Raises `FFObserveError` if the address cannot be listened on."""
+        """Listen, then serve. Raises `FFObserveError` if the address cannot be listened on, or not be served."""
         listening = self._given() if self._given is not None else listen(self._host, self.port)
         self._listening_on, self.port = listening.getsockname()[:2]
+        from ff_observe.http.listening import reason
         from ff_observe.http.refusals import Refusals
         from ff_observe.http.server import Server  # heavy; here the address is known to be good
 
         self._server = Server(self._app, self._limits, tls=self._tls, refusals=Refusals(ALLOWED_HOSTS_KEY))
         self.allow_hosts(self._allowed_hosts)
-        self._thread = threading.Thread(target=self._server.run, args=(listening,), name=self.name, daemon=True)
+        begun: Future[None] = Future()
+        self._thread = threading.Thread(target=self._server.run, args=(listening, begun), name=self.name, daemon=True)
         self._thread.start()
+        try:
+            begun.result()
+        except OSError as error:  # such as too many open files
+            raise FFObserveError(f"cannot serve {self.url}: {reason(error)}") from error
 
     def responds(self, within_seconds: float) -> bool:
         return self._server is not None and self._server.responds(within_seconds)

@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -20,6 +21,7 @@ from ff_observe.http.limits import Limits
 from ff_observe.http.messages import Answer, Receive, Scope, Send
 from ff_observe.http.server import Server
 from tests.real_parts.collector import in_packets
+from tests.real_parts.processes import PATIENCE_SECONDS
 
 Answers = list[tuple[bytes, list[bytes], bytes]]
 """Of each answer its status line, its headers and its body."""
@@ -92,8 +94,10 @@ def _serving_by_uvicorn() -> Iterator[int]:
 def _serving_by_ours() -> Iterator[int]:
     server = Server(_ToldBack(), Limits(), on_fault=lambda _fault: None)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=server.run, args=(listening,))
+        begun: Future[None] = Future()
+        thread = threading.Thread(target=server.run, args=(listening, begun))
         thread.start()
+        begun.result(PATIENCE_SECONDS)
         try:
             yield listening.getsockname()[1]
         finally:

@@ -4,11 +4,10 @@ import contextlib
 import fcntl
 import json
 import os
-import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -21,6 +20,7 @@ from ff_observe.collector.keys import wrapping as wrapping_module
 from ff_observe.collector.keys.wrapping import LARGEST, Wrapping, WrappingCommand, WrappingKeyFile
 from ff_observe.collector.store import StoreError
 from ff_observe.errors import ConfigurationError
+from tests.fakes import no_more_files
 from tests.real_parts.processes import wait_until
 
 SECRET = b"planted-secret-of-a-key"
@@ -225,19 +225,6 @@ def test_a_command_of_another_user_is_not_waited_for(
 def test_a_command_that_cannot_be_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"gone cannot be run: No such file"):
         WrappingCommand((str(tmp_path / "gone"),), "collector.yml").wrap(SECRET)
-
-
-@contextlib.contextmanager
-def no_more_files() -> Iterator[None]:
-    """Let this process open no further file until the block ends."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.open("/", os.O_RDONLY)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.parametrize(

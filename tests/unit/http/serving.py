@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 
 from ff_observe.http.application import Application
 from ff_observe.http.exchange import Exchange, Handler
@@ -84,7 +85,7 @@ def serving(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         server.allow_hosts(AllowedHosts("127.0.0.1"))
-        thread = threading.Thread(target=server.run, args=(listening,), daemon=True)
+        thread = threading.Thread(target=server.run, args=(listening, Future()), daemon=True)
         thread.start()
         try:
             yield server, port

@@ -15,6 +15,7 @@ from ff_observe.errors import FFObserveError
 from ff_observe.http.limits import Limits
 from ff_observe.system.clock import SystemClock
 from ff_observe.web.server import LIMITS, WebServer
+from tests.fakes import no_more_files
 from tests.pace import within
 from tests.unit.web.platforms import Provider, app, snapshot
 
@@ -82,6 +83,17 @@ def test_a_host_that_is_none_is_told_at_once() -> None:
     host = "127.0.0.1%nonsense"
     with pytest.raises(FFObserveError, match=rf"{host}:80.*known.*prometheus\.host"):
         WebServer(app(Provider()), host, 80, SystemClock()).start()
+
+
+def test_a_server_that_cannot_serve_is_not_started() -> None:
+    with served(Provider(snapshot())):
+        pass  # all that is needed is imported
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = WebServer(app(Provider()), "127.0.0.1", 0, SystemClock(), listening=lambda: listening)
+    with no_more_files(), pytest.raises(FFObserveError, match=r"cannot serve http://127.*: Too many open files"):
+        server.start()
+    server.stop(time.monotonic() + 5)
+    assert listening.fileno() == -1
 
 
 def test_stop_before_start_and_twice_is_legal() -> None:
