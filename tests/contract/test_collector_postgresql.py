@@ -1,6 +1,7 @@
 """What the collector's store does on PostgreSQL alone: partitions, reconnection, errors that tell nothing."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -267,3 +268,28 @@ def test_the_store_is_probed_without_pings_and_its_recovery_noticed(
             with postgresql.server(directory, port):
                 wait_until(up(1), "the database to be noticed")
             wait_until(up(0), "its end to be noticed")
+
+
+def test_a_schema_in_which_every_role_may_make_functions_is_named(
+    in_postgresql: PostgreSQLStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with psycopg.connect(in_postgresql.url.reveal(), autocommit=True) as owner, BlockingWriter(in_postgresql) as writer:
+        writer.write([])
+        assert caplog.messages == []
+        for change, said in (
+            ("GRANT CREATE ON SCHEMA public TO PUBLIC", "make functions in its schema public that run with"),
+            ("REVOKE CREATE ON SCHEMA public FROM PUBLIC", "only the owner"),
+        ):
+            owner.execute(change)
+            for _ in range(2):
+                owner.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                    "AND application_name = 'ff-observe-collector' AND datname = current_database()"
+                )
+                with contextlib.suppress(StoreError):  # the session that was ended
+                    writer.write([])
+                writer.write([])
+            (message,) = caplog.messages
+            assert said in message
+            caplog.clear()

@@ -76,6 +76,16 @@ def migrate(connection: Connection) -> None:
                 connection.execute(statement)
 
 
+def open_schemas(connection: Connection) -> str:
+    """The searched schemas in which every role may create, as in `public` before PostgreSQL 15: a function there that
+    fits a call better than PostgreSQL's own is run instead of it, with the collector's rights (CVE-2018-1058)."""
+    rows = connection.execute(
+        "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname = ANY(pg_catalog.current_schemas(false)) "
+        "AND pg_catalog.has_schema_privilege('public', oid, 'CREATE') ORDER BY nspname"
+    )
+    return ", ".join(str(name) for (name,) in rows)
+
+
 def _missing(connection: Connection) -> list[bytes]:
     """The statements that are needed."""
     rows = connection.execute(

@@ -1,6 +1,7 @@
 """Stores pings in PostgreSQL: one statement for each batch, over one connection."""
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -14,6 +15,7 @@ from ff_observe.collector.store.model import Ping, StoreError
 from ff_observe.collector.store.postgresql_connections import (
     WRITING,
     AsyncConnection,
+    Connection,
     Interruption,
     connect,
     cut,
@@ -22,10 +24,13 @@ from ff_observe.collector.store.postgresql_connections import (
     parameters,
 )
 from ff_observe.collector.store.postgresql_replication import SETTINGS, Confirmation
-from ff_observe.collector.store.postgresql_schema import TYPES, add_partitions, migrate
+from ff_observe.collector.store.postgresql_schema import TYPES, add_partitions, migrate, open_schemas
 from ff_observe.collector.store.postgresql_session import PostgreSQLSession, ServerClock
 from ff_observe.collector.store.present import PingDater, days_from, vouched_for
 from ff_observe.config.secret import Secret
+from ff_observe.telemetry.log import StateLog
+
+log = logging.getLogger(__name__)
 
 _COLUMN_LIST = ", ".join(NAMES)
 _PROBE = "INSERT INTO collector_probe (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
@@ -83,6 +88,7 @@ class PostgreSQLWriter:
         self._preparation = Interruption()
         self._dater = PingDater()
         self._confirmation = Confirmation()
+        self._schemas = StateLog(log)
         self._thread = BlockingThread("collector-writer")
 
     @property
@@ -128,6 +134,7 @@ class PostgreSQLWriter:
     def _make_tables(self, pings: Sequence[Ping], preparation: Interruption) -> Sequence[Ping]:
         with contextlib.closing(connect(self._url, WRITING)) as connection, preparation.of(connection):
             migrate(connection)
+            self._say_who_creates(connection)
             if pings:
                 pings = self._dater.date(
                     pings,
@@ -137,6 +144,16 @@ class PostgreSQLWriter:
                 days = {ping.received_at.date() for ping in pings}
                 add_partitions(connection, days | days_from(max(days)))
             return pings
+
+    def _say_who_creates(self, connection: Connection) -> None:
+        if schemas := open_schemas(connection):
+            self._schemas.failing(
+                f"every role that may connect to the database can make functions in its schema {schemas} that run with "
+                f"the collector's rights: have the collector's role own that schema, and REVOKE CREATE ON SCHEMA "
+                f"{schemas} FROM PUBLIC"
+            )
+        else:
+            self._schemas.working("only the owner of the collector's schema can make functions there now")
 
     async def _store(self, connection: AsyncConnection, pings: Sequence[Ping]) -> Sequence[bool]:
         batch = distinct(pings)
