@@ -1,7 +1,9 @@
 """A running bridge: its platforms and the server before them, started and stopped in order, and reloaded."""
 
+import os
 import random
 import ssl
+import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ff_observe.config.public import is_loopback
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import FFObserveError
+from ff_observe.http.application import Application
+from ff_observe.http.messages import Answer, Scope, text
 from ff_observe.lifecycle.service import Component, Service
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.platform.snapshots import Snapshots
@@ -55,6 +59,7 @@ class Bridge:
         self._server = self._new_server(self._platforms.web, self._context) if serve else None
         self._asked_at = [(self._platforms.web.host, self._context)]
         self._started = False
+        self._is_forked = False
 
     @property
     def settings(self) -> Settings:
@@ -95,10 +100,18 @@ class Bridge:
         if self._started:
             raise FFObserveError("this bridge was started before: build another one")
         self._started = True
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            leave = weakref.WeakMethod(self._leave_to_parent)
+            os.register_at_fork(after_in_child=lambda: None if (found := leave()) is None else found())
         self._service(self._server, self._platforms).start()  # the address may be taken: nothing else runs then
 
     def stop(self) -> None:
-        """Stop all within the deadline. Raises an `ExceptionGroup` of what did not stop cleanly. Idempotent."""
+        """Stop all within the deadline. Raises an `ExceptionGroup` of what did not stop cleanly. Idempotent.
+
+        In a process forked since the start it does nothing: all that is open there belongs to the parent's bridge.
+        """
+        if self._is_forked:
+            return
         self._service(self._platforms, self._server).stop()
 
     def reload(self, settings: Given) -> None:
@@ -164,6 +177,11 @@ class Bridge:
     ) -> None:
         self.stop()
 
+    def _leave_to_parent(self) -> None:
+        """Use nothing that was open when this process was forked."""
+        self._is_forked = True
+        self.app.become(_InParent())
+
     def _audience(self) -> Audience:
         """Of all places where the bridge can be asked at present."""
         found = {self._audience_at(*place) for place in self._asked_at}
@@ -187,6 +205,19 @@ def build_bridge(settings: Given, **options: Any) -> Bridge:
     """Build a bridge for one platform, or for several by name; see `Bridge` for the options. Nothing is started or
     contacted yet."""
     return Bridge(settings, **options)
+
+
+class _InParent(Application):
+    """Answers in a forked process: a reading there would share the sessions that the parent's bridge reads over."""
+
+    def answer_now(self, scope: Scope) -> Answer:
+        return text(503, "the bridge runs in the process that this one was forked from: start it after forking")
+
+    async def answer(self, scope: Scope) -> Answer:
+        return self.answer_now(scope)
+
+    def stop_waiting(self) -> None:
+        """No request waits."""
 
 
 class _CurrentContext:

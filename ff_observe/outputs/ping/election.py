@@ -17,6 +17,7 @@ before it sends, so that the others can do so. When all bridges die at once, the
 without disks the ping of that day is not sent again.
 """
 
+import contextlib
 import fcntl
 import math
 import os
@@ -307,6 +308,8 @@ class FileElection(Election):
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
+            with contextlib.suppress(OSError):  # of a disk on which nothing can be locked
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile has it open too
             os.close(descriptor)
 
     def _lead(self) -> bool:

@@ -152,7 +152,10 @@ class LedgerFiles:
             return
         try:
             self._await_lock(descriptor, fcntl.LOCK_SH if for_reading else fcntl.LOCK_EX, name, clock)
-            yield
+            try:
+                yield
+            finally:  # closing does not unlock what a process that was forked meanwhile has open too
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             os.close(descriptor)
 
