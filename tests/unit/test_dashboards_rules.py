@@ -50,7 +50,7 @@ def test_an_alert_says_what_it_means(alert: dict[str, Any]) -> None:
 
 OF_BRIDGES = {
     *("FlowFuseBridgeDown", "FlowFuseBridgeWithoutDatabase", "FlowFuseSnapshotStale"),
-    *("FlowFuseConfigurationRejected", "FlowFuseOtlpExportsFailing"),
+    *("FlowFuseConfigurationRejected", "FlowFuseOtlpExportsFailing", "FlowFuseSentryEventsLost"),
 }
 OF_JOBS = {"FlowFuseBridgeMissing", "FlowFuseBridgeVersionSkew", "FlowFuseVersionSkew"}
 NAME_OF_PLATFORM = (
