@@ -131,11 +131,25 @@ def no_more_threads() -> Iterator[None]:
 @contextlib.contextmanager
 def no_more_files() -> Iterator[None]:
     """Let this process open no further file until the block ends."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.open("/", os.O_RDONLY)
     os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    with _limited(resource.RLIMIT_NOFILE, free):
+        yield
+
+
+@contextlib.contextmanager
+def full_disk(largest: int = 1) -> Iterator[None]:
+    """Let this process write no file beyond so many bytes: a write that would exceed them is cut short, the next one
+    fails (EFBIG)."""
+    with _limited(resource.RLIMIT_FSIZE, largest):
+        yield
+
+
+@contextlib.contextmanager
+def _limited(kind: int, limit: int) -> Iterator[None]:
+    before = resource.getrlimit(kind)
+    resource.setrlimit(kind, (limit, before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(kind, before)

@@ -56,27 +56,18 @@ def test_outside():
 """
 
 
+def _run(directory: Path, require_all: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """The tests of `directory`, under the rules; without schemathesis, which takes a second to load."""
+    rules = ["-p", "tests.suite_rules", "-p", "no:cacheprovider", "-p", "no:schemathesis", "-o", "filterwarnings=error"]
+    command = [sys.executable, "-m", "pytest", *rules, f"--rootdir={directory}", *options]
+    environment = network_guard.guarded_environment(FF_OBSERVE_REQUIRE_ALL=require_all)
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=120)
+
+
 @cache
 def _outcomes(directory: Path, require_all: str, only: str = "test") -> dict[str, str]:
     (directory / "test_rules.py").write_text(RULE_BREAKERS)
-    command = [
-        *(
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "tests.suite_rules",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:schemathesis",  # takes a second to load
-            "-o",
-            "xfail_strict=true",
-        ),
-        *("-o", "filterwarnings=error", "--junitxml=report.xml", f"--rootdir={directory}", "-k", only, "test_rules.py"),
-    ]
-    environment = network_guard.guarded_environment(FF_OBSERVE_REQUIRE_ALL=require_all)
-    subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=120)
+    _run(directory, require_all, "-o", "xfail_strict=true", "--junitxml=report.xml", "-k", only, "test_rules.py")
     cases = ElementTree.parse(directory / "report.xml").iter("testcase")
     return {case.attrib["name"]: next((child.tag for child in case), "passed") for case in cases}
 
@@ -113,9 +104,7 @@ def test_a_skipped_test_fails_where_nothing_may_be_skipped(tmp_path: Path) -> No
 def test_a_skipped_module_fails_where_nothing_may_be_skipped(tmp_path: Path) -> None:
     module = 'import pytest\npytest.skip("not here", allow_module_level=True)\n'
     (tmp_path / "test_module.py").write_text(module)
-    command = [sys.executable, "-m", "pytest", "-p", "tests.suite_rules", "-p", "no:cacheprovider", str(tmp_path)]
-    environment = network_guard.guarded_environment(FF_OBSERVE_REQUIRE_ALL="1")
-    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    ended = _run(tmp_path, "1", "test_module.py")
     assert re.search("was to be skipped, and here nothing may be:.*not here", ended.stdout)
     assert ended.returncode == 2  # interrupted: errors during collection
 
@@ -123,26 +112,8 @@ def test_a_skipped_module_fails_where_nothing_may_be_skipped(tmp_path: Path) -> 
 def test_a_module_that_leaves_a_socket_open_as_it_is_loaded_fails(tmp_path: Path) -> None:
     module = "import socket\nleft = [socket.socket()]\nleft.append(left)\ndel left\n\ndef test_good():\n    pass\n"
     (tmp_path / "test_module.py").write_text(module)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "tests.suite_rules",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:schemathesis",
-    ]
-    environment = network_guard.guarded_environment(FF_OBSERVE_REQUIRE_ALL="")
-    ended = subprocess.run(
-        [*command, "-o", "filterwarnings=error", str(tmp_path)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        timeout=120,
-    )
-    assert b"unclosed <socket" in ended.stdout + ended.stderr
+    ended = _run(tmp_path, "", "test_module.py")
+    assert "unclosed <socket" in ended.stdout + ended.stderr
     assert ended.returncode == 1
 
 

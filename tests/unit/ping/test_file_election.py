@@ -1,6 +1,5 @@
 """Bridges that share a disk: one leads, and a killed one is followed."""
 
-import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +12,7 @@ from ff_observe.outputs.ping.election import Election, FileElection, Role
 from ff_observe.outputs.ping.memory import PingMemory
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.schedule import Moment
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, full_disk
 from tests.unit.outputs.examples import context
 from tests.unit.ping.bridge import DAY, SIX_IN_THE_EVENING, Platform
 from tests.unit.ping.samples import INSTALLATION, settings, snapshot
@@ -96,7 +95,6 @@ def bridge(disk: Path, clock: FakeClock, sender: Sent) -> CorePing:
 def test_on_a_disk_that_became_full_the_follower_of_a_dead_leader_sends_no_second_ping(
     seconds: int, tmp_path: Path
 ) -> None:
-    """The limit stands in for the disk."""
     clock, sender = FakeClock(), Sent()
     PingMemory(tmp_path, INSTANCE_ID, clock).save(Moment.present(clock, DAY))
     leader, follower = bridge(tmp_path, clock, sender), bridge(tmp_path, clock, sender)
@@ -104,9 +102,7 @@ def test_on_a_disk_that_became_full_the_follower_of_a_dead_leader_sends_no_secon
     for each in (leader, follower):
         each.look()
     assert sender.bodies == []
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
-    try:
+    with full_disk():
         clock.advance(SIX_IN_THE_EVENING - 12 * 3600)
         leader.look()
         assert len(sender.bodies) == 1
@@ -114,25 +110,18 @@ def test_on_a_disk_that_became_full_the_follower_of_a_dead_leader_sends_no_secon
         clock.advance(seconds)
         follower.look()
         assert len(sender.bodies) == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     clock.advance(DAY)
     follower.look()
     assert len(sender.bodies) == 2
 
 
 def test_a_ping_that_a_full_disk_did_not_keep_is_kept_once_there_is_room(tmp_path: Path) -> None:
-    """The limit stands in for the disk."""
     clock, sender = FakeClock(), Sent()
     PingMemory(tmp_path, INSTANCE_ID, clock).save(Moment.present(clock, DAY))
     leader = bridge(tmp_path, clock, sender)
     clock.advance(SIX_IN_THE_EVENING - 12 * 3600)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
-    try:
+    with full_disk():
         leader.look()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     sent = Moment.present(clock)
     clock.advance(60)
     leader.look()

@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import json
 import os
-import resource
 import shutil
 import stat
 import tempfile
@@ -21,7 +20,7 @@ from ff_observe.outputs.ping.ledger_files import LOCK_SECONDS
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.system.clock import SystemClock
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, full_disk
 
 DELIVERED = Outcome(Result.DELIVERED, "fine", 200, "ping.example.com:443")
 FAILED = Outcome(Result.FAILED, "no", None, "ping.example.com:443")
@@ -258,22 +257,17 @@ def test_only_the_owner_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [1, 200, 700, 1100])
 def test_a_full_disk_leaves_no_part_of_an_entry(tmp_path: Path, limit: int) -> None:
-    """The limit stands in for the disk: a write that would exceed it is cut short, the next one fails (EFBIG)."""
     path = tmp_path / "pings.jsonl"
     ledger = Ledger(path, FakeClock())
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     written = 0
     error: OSError | None = None
-    try:
+    with full_disk(limit):
         while error is None and written < 9:
             try:
                 ledger.append(DELIVERED, b"{}")
                 written += 1
             except OSError as caught:
                 error = caught
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert error is not None
     assert error.errno == errno.EFBIG
     assert len(list(entries(path))) == written

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import resource
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from ff_observe.outputs.ping.memory import NAME, PingMemory, UnknownPastError
 from ff_observe.outputs.ping.schedule import Moment
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, full_disk
 from tests.other_users import unable_to_write
 
 ID = "a platform"
@@ -183,16 +182,12 @@ def test_neither_file_is_reached_through_a_link_nor_in_a_directory_of_everybody(
 def test_on_a_full_disk_an_older_ping_is_not_taken_for_the_last(
     tmp_path: Path, clock: FakeClock, before: float | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The limit stands in for the disk. Else every restart would send today's ping once more."""
+    """Else every restart would send today's ping once more."""
     caplog.set_level(logging.INFO)
     memory = PingMemory(tmp_path, ID, clock)
     assert memory.save(None if before is None else Moment.present(clock, before))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
-    try:
+    with full_disk():
         assert not memory.save(Moment.present(clock))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     with pytest.raises(UnknownPastError):
         PingMemory(tmp_path, ID, clock).load()
     assert memory.save(moment := Moment.present(clock))

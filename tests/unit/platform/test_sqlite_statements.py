@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import re
-import resource
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from ff_observe.platform.sources import sqlite
 from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.sql import Row, StatementError, StatementTooSlowError
 from ff_observe.platform.sources.sqlite import SQLiteSource
+from tests.fakes import full_disk
 from tests.unit.platform.hostile import ENDLESS
 from tests.unit.platform.test_sqlite import connection_of
 
@@ -107,12 +107,8 @@ def test_a_sort_larger_than_the_page_cache_writes_no_temporary_file(
         assert writer.execute(f"PRAGMA journal_mode = {journal}").fetchone() == (journal,)
     numbers = "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 20000)"
     sort = f"{numbers} SELECT count(*) FROM (SELECT hex(zeroblob(100)) || i AS t FROM s ORDER BY t LIMIT -1 OFFSET 1)"
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # no file may grow
-    try:
+    with full_disk(0):
         assert source.select(sort) == [(19999,)]
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_file_that_cannot_be_opened_is_an_error_that_says_what_to_check(
